@@ -55,8 +55,17 @@ func (q *Queue) tryLease(ctx context.Context) (Lease, error) {
 		popped []waitItem
 		stop   = make(chan struct{})
 	)
+	pushBack := func() {
+		q.mu.Lock()
+		for _, item := range popped {
+			q.pushWaiting(item)
+		}
+		q.mu.Unlock()
+		popped = nil
+	}
 	c := &change{
 		run: func(tx kv.Tx) error {
+			pushBack() // the store may run a change again
 			for {
 				item, ok := q.popWaiting()
 				if !ok {
@@ -84,13 +93,7 @@ func (q *Queue) tryLease(ctx context.Context) (Lease, error) {
 			q.changed(l.ID)
 			q.mu.Unlock()
 		},
-		undone: func() {
-			q.mu.Lock()
-			for _, item := range popped {
-				q.pushWaiting(item)
-			}
-			q.mu.Unlock()
-		},
+		undone: pushBack,
 	}
 	if err := q.apply(ctx, c); err != nil {
 		return Lease{}, fmt.Errorf("lease: %w", err)

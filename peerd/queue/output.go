@@ -147,6 +147,7 @@ func (q *Queue) Follow(ctx context.Context, id string, wait bool, fn func(attemp
 			continue
 		}
 		if p.State.Final() || !wait {
+			q.unwatch(id, changed)
 			return p.State, nil
 		}
 		select {

@@ -118,7 +118,7 @@ func (p *peer) run(ctx context.Context, log zerolog.Logger, ln net.Listener, tok
 	// The plugin goes last, so that the worker can still end its jobs.
 	hostCtx, stopHost := context.WithCancel(context.WithoutCancel(ctx))
 	hostDone := make(chan error, 1)
-	go func() { hostDone <- p.host.Run(hostCtx) }()
+	go func() { hostDone <- p.host.Keep(hostCtx) }()
 
 	g, ctx := errgroup.WithContext(ctx)
 	apiCfg := httpapi.Config{Queue: p.queue, Token: token, Status: p.status, Ready: p.ready, Log: log}

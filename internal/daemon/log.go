@@ -16,7 +16,8 @@ const logTime = "2006-01-02T15:04:05.000Z07:00"
 
 // NewLogger returns the daemon's logger. format is "json", "console" or "" for
 // console when w is a terminal and json when it is not. Times are RFC 3339 in
-// UTC with milliseconds. It sets no global of zerolog.
+// UTC with milliseconds. Lines below info (each request's) are left out. It sets no
+// global of zerolog.
 func NewLogger(w io.Writer, format string) (zerolog.Logger, error) {
 	tty := isTerminal(w)
 	switch format {
@@ -34,7 +35,7 @@ func NewLogger(w io.Writer, format string) (zerolog.Logger, error) {
 }
 
 func newLogger(w io.Writer) zerolog.Logger {
-	return zerolog.New(zerolog.SyncWriter(w)).Hook(zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {
+	return zerolog.New(zerolog.SyncWriter(w)).Level(zerolog.InfoLevel).Hook(zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {
 		// Not With().Timestamp(): its layout is a global of zerolog.
 		e.Str(zerolog.TimestampFieldName, time.Now().UTC().Format(logTime))
 	}))

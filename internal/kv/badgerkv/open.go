@@ -100,13 +100,13 @@ func checkWritable(dir string) error {
 	return os.Remove(f.Name())
 }
 
-// logger passes on what an operator must know: Badger's chatter about tables
-// goes to debug and below.
+// logger passes on what an operator must know. Badger's information is about
+// tables and levels, and it has no way to ask for a level: it is dropped.
 type logger struct{ log zerolog.Logger }
 
 func (l logger) Errorf(f string, a ...any)   { l.log.Error().Msg(line(f, a)) }
 func (l logger) Warningf(f string, a ...any) { l.log.Warn().Msg(line(f, a)) }
-func (l logger) Infof(f string, a ...any)    { l.log.Trace().Msgf(strings.TrimSpace(f), a...) }
-func (l logger) Debugf(f string, a ...any)   { l.log.Trace().Msgf(strings.TrimSpace(f), a...) }
+func (l logger) Infof(string, ...any)        {}
+func (l logger) Debugf(string, ...any)       {}
 
 func line(f string, a []any) string { return "badger: " + strings.TrimSpace(fmt.Sprintf(f, a...)) }

@@ -175,7 +175,8 @@ func followRun(cmd *cobra.Command, p *client.Peer, id string, asJSON bool) error
 		if err := printJSON(cmd.OutOrStdout(), job); err != nil {
 			return err
 		}
-	} else if job.Outcome.Message != "" {
+	} else if job.Outcome.Message != "" && (job.State != api.StateFailed || job.Stderr == "") {
+		// A program that failed has said why itself, on stderr.
 		fmt.Fprintf(cmd.ErrOrStderr(), "peerd: job %s %s: %s\n", id, job.State, plain(job.Outcome.Message))
 	}
 	return exitFor(job)

@@ -83,8 +83,8 @@ func openStore(dir string, log zerolog.Logger) (kv.Store, error) {
 
 // warnClosed speaks up where nobody can ever get in.
 func warnClosed(ctx context.Context, dir *directory.Directory, cfg config) error {
-	any, err := dir.HasAccounts(ctx)
-	if err == nil && !any && cfg.signup == "closed" {
+	exist, err := dir.HasAccounts(ctx)
+	if err == nil && !exist && cfg.signup == "closed" {
 		zerolog.Ctx(ctx).Warn().Msg("no accounts exist and signing up is closed: start once with --signup open and create the administrator")
 	}
 	return err

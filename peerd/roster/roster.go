@@ -147,22 +147,23 @@ func (r *Roster) beat(ctx context.Context) (time.Duration, error) {
 	return max(reply.Period.Std(), minBackoff), err
 }
 
-// login opens a session, signing the user up where there is none yet.
+// login opens a session, signing the user up where there is none yet. It
+// signs up first: for a name that is taken that costs the registry nothing,
+// whereas a login of an unknown user counts as a failed one for this address.
 func (r *Roster) login(ctx context.Context) (string, error) {
 	cred := api.Credentials{User: r.cfg.User, Password: r.cfg.Password}
-	s, err := r.reg.Login(ctx, cred)
-	if !errors.Is(err, api.ErrUnauthorized) {
-		return s.Token, err
-	}
-	switch _, signUp := r.reg.SignUp(ctx, cred); {
-	case errors.Is(signUp, api.ErrConflict):
-		return "", fmt.Errorf("wrong password for user %s; put the right one into the --password-file: %w", cred.User, err)
-	case errors.Is(signUp, api.ErrForbidden):
-		return "", fmt.Errorf("unknown user or wrong password, and the registry takes no new accounts: %w", err)
-	case signUp != nil:
+	_, signUp := r.reg.SignUp(ctx, cred)
+	if signUp != nil && !errors.Is(signUp, api.ErrConflict) && !errors.Is(signUp, api.ErrForbidden) {
 		return "", fmt.Errorf("sign up: %w", signUp)
 	}
-	s, err = r.reg.Login(ctx, cred)
+	s, err := r.reg.Login(ctx, cred)
+	switch {
+	case !errors.Is(err, api.ErrUnauthorized):
+	case errors.Is(signUp, api.ErrForbidden):
+		err = fmt.Errorf("unknown user or wrong password, and the registry takes no new accounts: %w", err)
+	default:
+		err = fmt.Errorf("wrong password; put the right one into the --password-file, or choose another --user: %w", err)
+	}
 	return s.Token, err
 }
 

@@ -125,6 +125,10 @@ func (s JobSpec) validateText() error {
 	if err := checkName("name", s.Name); err != nil {
 		return err
 	}
+	// JSON holds text only; anything else would change on its way.
+	if !utf8.ValidString(s.Stdin) {
+		return Invalid("stdin", "is not UTF-8 (first bad byte at offset %d)", badByte(s.Stdin))
+	}
 	for i, arg := range s.Args {
 		if err := checkText(fmt.Sprintf("args[%d]", i), arg, MaxArgLen); err != nil {
 			return err

@@ -228,6 +228,7 @@ func TestBadInput(t *testing.T) {
 		{"bad stream", "GET /v1/jobs/x/output?stream=log", "", "", 400, "invalid", "stream"},
 		{"bad follow", "GET /v1/jobs/x/output?follow=yes", "", "", 400, "invalid", "follow"},
 		{"bad state", "GET /v1/jobs?state=done", "", "", 400, "invalid", "state"},
+		{"bad state with a good limit", "GET /v1/jobs?state=done&limit=5", "", "", 400, "invalid", "state"},
 		{"bad limit", "GET /v1/jobs?limit=0", "", "", 400, "invalid", "limit"},
 		{"bad cursor", "GET /v1/jobs?cursor=%00", "", "", 400, "invalid", "cursor"},
 		{"unknown route", "GET /v1/nothing", "", "", 404, "not_found", ""},

@@ -97,19 +97,13 @@ func (s *server) getJob(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) listJobs(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	state, cursor, limit := api.JobState(q.Get("state")), q.Get("cursor"), defaultPage
-	var err error
-	if state != "" && !slices.Contains(api.JobStates(), state) {
+	state, cursor := api.JobState(q.Get("state")), q.Get("cursor")
+	limit, err := limitParam(q)
+	if err == nil && state != "" && !slices.Contains(api.JobStates(), state) {
 		err = api.Invalid("state", "%.40q is none; there are %v", state, api.JobStates())
-	}
-	if text := q.Get("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxPage {
-			err = api.Invalid("limit", "%.40q is not a number from 1 to %d", text, maxPage)
-		}
 	}
 	q.Del("state")
 	q.Del("cursor")
-	q.Del("limit")
 	if err == nil {
 		err = noMore(q)
 	}
@@ -126,6 +120,20 @@ func (s *server) listJobs(w http.ResponseWriter, r *http.Request) {
 		jobs = []api.Job{}
 	}
 	httpserve.WriteJSON(w, http.StatusOK, api.JobPage{Jobs: jobs, Next: next})
+}
+
+// limitParam takes ?limit= out of q.
+func limitParam(q url.Values) (int, error) {
+	text := q.Get("limit")
+	q.Del("limit")
+	if text == "" {
+		return defaultPage, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxPage {
+		return 0, api.Invalid("limit", "%.40q is not a number from 1 to %d", text, maxPage)
+	}
+	return n, nil
 }
 
 func (s *server) cancel(w http.ResponseWriter, r *http.Request) {

@@ -47,6 +47,7 @@ type Host struct {
 
 	mu      sync.Mutex        // guards all below
 	plugin  executor.Executor // nil while there is none
+	kill    func()            // ends plugin's process
 	state   string
 	changed chan struct{} // closed and replaced at every change
 }
@@ -75,10 +76,10 @@ func (h *Host) Changed() <-chan struct{} {
 	return h.changed
 }
 
-func (h *Host) set(state string, p executor.Executor) {
+func (h *Host) set(state string, p executor.Executor, kill func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.state, h.plugin = state, p
+	h.state, h.plugin, h.kill = state, p, kill
 	close(h.changed)
 	h.changed = make(chan struct{})
 }
@@ -90,7 +91,7 @@ func (h *Host) Keep(ctx context.Context) error {
 		started := time.Now()
 		err := h.runOnce(ctx)
 		if ctx.Err() != nil {
-			h.set("stopped", nil)
+			h.set("stopped", nil, nil)
 			return nil
 		}
 		if time.Since(started) >= h.config.Healthy {
@@ -98,7 +99,7 @@ func (h *Host) Keep(ctx context.Context) error {
 		}
 		wait := h.backoff(failures)
 		h.log.Warn().Err(err).Dur("wait", wait).Msg("executor plugin is down, restarting")
-		h.set("restarting: "+err.Error(), nil)
+		h.set("restarting: "+err.Error(), nil, nil)
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -178,8 +179,8 @@ func (h *Host) runOnce(ctx context.Context) error {
 		return fmt.Errorf("describe: %w", err)
 	}
 	h.log.Info().Str("version", d.Version).Int("pid", proc.pid()).Msg("executor plugin is ready")
-	h.set("ready", impl)
-	defer h.set("stopping", nil)
+	h.set("ready", impl, func() { _ = proc.Kill(context.WithoutCancel(ctx)) })
+	defer h.set("stopping", nil, nil)
 	select {
 	case <-proc.exited:
 		return errors.New("plugin exited")
@@ -227,7 +228,34 @@ func (h *Host) Run(ctx context.Context, req executor.Request, out executor.Outpu
 	if err != nil {
 		return api.Outcome{}, err
 	}
-	return p.Run(ctx, req, out)
+	outcome, err := p.Run(ctx, req, out)
+	if errors.Is(err, api.ErrExecutorLost) {
+		h.retire(ctx, p)
+	}
+	return outcome, err
+}
+
+// retireTimeout is how long a plugin that lost a job may take to answer.
+const retireTimeout = 2 * time.Second
+
+// retire takes a plugin that no longer answers out of use before the caller
+// hears of its lost job, so that the next job does not meet it again: the
+// connection breaks a little earlier than the process is seen to be gone.
+func (h *Host) retire(ctx context.Context, p executor.Executor) {
+	if ctx.Err() != nil {
+		return
+	}
+	if _, err := describe(ctx, p, retireTimeout); err == nil || ctx.Err() != nil {
+		return
+	}
+	h.mu.Lock()
+	kill := h.kill
+	current := h.plugin == p
+	h.mu.Unlock()
+	if current {
+		h.set("the plugin does not answer", nil, nil)
+		kill()
+	}
 }
 
 // maxSocketPath is what fits into sockaddr_un, less the names that go-plugin

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"burrow/api"
 	"burrow/api/executor"
@@ -116,10 +117,16 @@ func job(source string) executor.Request {
 func TestKilledPlugin(t *testing.T) {
 	h := start(t, pluginhost.Config{})
 	path, _ := plugin()
-	var orphans []int
+	var orphans []unix.PollFd
 	_, err := h.Run(t.Context(), job("print('up')\nwhile True: pass"), func(api.Stream, []byte) error {
 		pid := pluginPID(t, path)
-		orphans = children(pid)
+		for _, child := range children(pid) {
+			fd, err := unix.PidfdOpen(child, 0)
+			if err != nil {
+				return err
+			}
+			orphans = append(orphans, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+		}
 		return syscall.Kill(pid, syscall.SIGKILL)
 	})
 	if !errors.Is(err, api.ErrExecutorLost) {
@@ -136,10 +143,12 @@ func TestKilledPlugin(t *testing.T) {
 	if err != nil || outcome.State != api.StateSucceeded || out.String() != "again\n" {
 		t.Errorf("next job: %+v, %v, %q", outcome, err, out.String())
 	}
-	for _, pid := range orphans {
-		if exe, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe"); err == nil && strings.HasPrefix(exe, path) {
-			t.Errorf("process %d of the lost job still runs", pid)
+	// A pidfd is readable once its process has ended.
+	for i := range orphans {
+		if n, err := unix.Poll(orphans[i:i+1], 20_000); n != 1 {
+			t.Errorf("a process of the lost job still runs (poll: %d, %v)", n, err)
 		}
+		_ = unix.Close(int(orphans[i].Fd))
 	}
 }
 

@@ -45,6 +45,12 @@ done
 pids=() # of the daemons that this script started; no other process is touched
 dir=''
 
+# interrupted ends the script: to be stopped is how --up is meant to end.
+interrupted() {
+  if [ $mode = up ]; then exit 0; fi
+  exit "$1"
+}
+
 cleanup() {
   local status=$? pid waited=0
   trap - EXIT
@@ -67,8 +73,8 @@ cleanup() {
   exit $status
 }
 trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'interrupted 130' INT
+trap 'interrupted 143' TERM
 
 umask 077
 if [ $mode = up ]; then

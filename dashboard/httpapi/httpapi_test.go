@@ -61,7 +61,12 @@ func newDashboard(t *testing.T, registry string) *httptest.Server {
 	return srv
 }
 
-func get(t *testing.T, address string) (*http.Response, string) {
+type answer struct {
+	status int
+	header http.Header
+}
+
+func get(t *testing.T, address string) (answer, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
 	if err != nil {
@@ -76,15 +81,15 @@ func get(t *testing.T, address string) (*http.Response, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return res, string(body)
+	return answer{res.StatusCode, res.Header}, string(body)
 }
 
 func overview(t *testing.T, dashboard string) Overview {
 	t.Helper()
 	res, body := get(t, dashboard+"/api/overview")
 	var o Overview
-	if err := json.Unmarshal([]byte(body), &o); err != nil || res.StatusCode != 200 {
-		t.Fatalf("status %d, body %s: %v", res.StatusCode, body, err)
+	if err := json.Unmarshal([]byte(body), &o); err != nil || res.status != 200 {
+		t.Fatalf("status %d, body %s: %v", res.status, body, err)
 	}
 	return o
 }
@@ -206,11 +211,11 @@ func TestRoutes(t *testing.T) {
 		"/api/overview/more": {404, api.ProblemType},
 	} {
 		res, body := get(t, dash.URL+path)
-		if res.StatusCode != want.status || res.Header.Get("Content-Type") != want.mime {
-			t.Errorf("%s: %d %s %.80q", path, res.StatusCode, res.Header.Get("Content-Type"), body)
+		if res.status != want.status || res.header.Get("Content-Type") != want.mime {
+			t.Errorf("%s: %d %s %.80q", path, res.status, res.header.Get("Content-Type"), body)
 		}
 		if strings.HasPrefix(want.mime, "text/") {
-			if got := res.Header.Get("Content-Security-Policy"); got != web.Policy {
+			if got := res.header.Get("Content-Security-Policy"); got != web.Policy {
 				t.Errorf("%s: policy %q", path, got)
 			}
 		}

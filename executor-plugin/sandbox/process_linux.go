@@ -2,7 +2,10 @@ package sandbox
 
 import (
 	"fmt"
+	"math"
+	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -11,8 +14,32 @@ import (
 
 // hardenThread sets what the child inherits from the thread that forks it.
 func hardenThread() error {
+	if err := keepDescriptors(); err != nil {
+		return fmt.Errorf("mark descriptors close-on-exec: %w", err)
+	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("set no_new_privs: %w", err)
+	}
+	return nil
+}
+
+// keepDescriptors keeps every descriptor of this process from its children.
+// Go opens its own with close-on-exec; those that this process was started
+// with (by a shell, an editor, a test runner) are not. The child's own come
+// from dup2 after the fork, which clears the mark.
+func keepDescriptors() error {
+	err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
+	if err == nil {
+		return nil
+	}
+	entries, err := os.ReadDir("/proc/self/fd") // before Linux 5.11
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
 	}
 	return nil
 }

@@ -87,6 +87,7 @@ func rooms() map[string]room {
 		"github.com/rs/zerolog/log":      {}, // a global logger
 		"github.com/spf13":               {in: append(commands, "internal/daemon")},
 		"golang.org/x/crypto":            {in: []string{"registry/directory"}},
+		"golang.org/x/sync":              {in: []string{"..."}}, // as good as the standard library
 		"golang.org/x/sys":               {in: []string{"executor-plugin/...", "internal/kv/badgerkv"}},
 		"golang.org/x/term":              {in: append(commands, "internal/daemon")},
 		"google.golang.org/grpc":         plugin,

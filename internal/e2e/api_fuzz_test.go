@@ -58,7 +58,7 @@ func TestBrokenRequestsAreRefusedAndValidOnesServed(t *testing.T) {
 				switch {
 				case err != nil:
 					t.Errorf("%s: %v", r, err)
-				case status >= 500:
+				case status >= 500 && (r.Raw == "" || status != http.StatusHTTPVersionNotSupported):
 					t.Errorf("%s: status %d, code %s", r, status, code)
 				case r.Valid && status >= 300:
 					t.Errorf("%s: status %d, code %s; want it served", r, status, code)
@@ -139,7 +139,7 @@ func sendRaw(address, raw string) (int, string, error) {
 	if err != nil {
 		return 0, "", err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // it may be closed by the far side
 	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		return 0, "", err
 	}

@@ -12,7 +12,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "burrow-e2e-")
 	if err == nil {
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }() // a leftover harms nobody
 		err = os.Setenv(binVariable, dir)
 	}
 	if err != nil {

@@ -121,6 +121,9 @@ func Launch(tb testing.TB, name, program, data string, args ...string) *Process 
 	}
 	tb.Cleanup(func() {
 		p.endFamily()
+		if strings.Contains(p.Log(), "DATA RACE") {
+			tb.Errorf("%s has a data race", p.Name)
+		}
 		if tb.Failed() {
 			tb.Logf("log of %s:\n%s", p.Name, tail(p.Log(), 40))
 		}
@@ -139,7 +142,7 @@ func (p *Process) start() {
 	if err != nil {
 		p.tb.Fatalf("start %s: %v", p.Name, err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // the child has its own descriptor
 	cmd := exec.Command(p.program, p.args...)
 	cmd.Env = cleanEnv(p.tb)
 	cmd.Stdout, cmd.Stderr = log, log

@@ -95,10 +95,10 @@ func check(path string, raw []byte, t reflect.Type) error {
 		t = t.Elem()
 	}
 	target := reflect.New(t)
-	if u, ok := target.Interface().(json.Unmarshaler); ok {
+	if u, ok := reflect.TypeAssert[json.Unmarshaler](target); ok {
 		return fieldError(path, u.UnmarshalJSON(raw))
 	}
-	_, isText := target.Interface().(encoding.TextUnmarshaler)
+	_, isText := reflect.TypeAssert[encoding.TextUnmarshaler](target)
 	if string(raw) == "null" {
 		return nil // as encoding/json has it: the same as leaving it out
 	}

@@ -79,6 +79,10 @@ func (h *Host) Changed() <-chan struct{} {
 func (h *Host) set(state string, p executor.Executor, kill func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.setLocked(state, p, kill)
+}
+
+func (h *Host) setLocked(state string, p executor.Executor, kill func()) {
 	h.state, h.plugin, h.kill = state, p, kill
 	close(h.changed)
 	h.changed = make(chan struct{})
@@ -249,12 +253,10 @@ func (h *Host) retire(ctx context.Context, p executor.Executor) {
 		return
 	}
 	h.mu.Lock()
-	kill := h.kill
-	current := h.plugin == p
-	h.mu.Unlock()
-	if current {
-		h.set("the plugin does not answer", nil, nil)
-		kill()
+	defer h.mu.Unlock()
+	if h.plugin == p { // not yet a new one
+		h.kill()
+		h.setLocked("the plugin does not answer", nil, nil)
 	}
 }
 

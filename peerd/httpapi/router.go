@@ -52,7 +52,9 @@ func New(cfg Config) http.Handler { return httpserve.Wrap(newRouter(cfg), cfg.Lo
 
 func newRouter(cfg Config) *mux.Router {
 	s := &server{Config: cfg, tokenHash: sha256.Sum256([]byte(cfg.Token)), streams: make(chan struct{}, maxStreams)}
-	r := mux.NewRouter()
+	// Paths are taken as they are: a redirect to a cleaned one would answer a
+	// POST with a page for browsers.
+	r := mux.NewRouter().SkipClean(true)
 	r.NotFoundHandler = httpserve.NotFound()
 	r.MethodNotAllowedHandler = httpserve.MethodNotAllowed()
 

@@ -28,9 +28,19 @@ type unit struct {
 // sizeUnits is ordered so that a suffix match finds "MiB" before "B".
 func sizeUnits() []unit {
 	return []unit{
-		{"kib", 1 << 10}, {"mib", 1 << 20}, {"gib", 1 << 30}, {"tib", 1 << 40},
-		{"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"tb", 1e12},
-		{"k", 1 << 10}, {"m", 1 << 20}, {"g", 1 << 30}, {"t", 1 << 40}, {"b", 1},
+		{"kib", 1 << 10},
+		{"mib", 1 << 20},
+		{"gib", 1 << 30},
+		{"tib", 1 << 40},
+		{"kb", 1e3},
+		{"mb", 1e6},
+		{"gb", 1e9},
+		{"tb", 1e12},
+		{"k", 1 << 10},
+		{"m", 1 << 20},
+		{"g", 1 << 30},
+		{"t", 1 << 40},
+		{"b", 1},
 	}
 }
 
@@ -152,7 +162,9 @@ func scalar(data []byte) (string, error) {
 }
 
 // Limits bound one attempt of a job. Zero means the default of
-// [DefaultLimits]; each has a floor and a ceiling, see [Limits.Validate].
+// [DefaultLimits]; each has a floor and a ceiling, see [Limits.Validate]. Which
+// of them an executor enforces is in its description: under gpython a program
+// can neither write files nor start processes.
 type Limits struct {
 	Wall      Duration `json:"wall,omitzero"`      // time from start to end; state timed_out
 	CPU       Duration `json:"cpu,omitzero"`       // user + system time of the whole process tree; timed_out

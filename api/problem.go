@@ -62,8 +62,7 @@ func NewProblem(err error) Problem {
 			break
 		}
 	}
-	var field *FieldError
-	if errors.As(err, &field) {
+	if field, ok := errors.AsType[*FieldError](err); ok {
 		p.Field, p.Detail = field.Field, err.Error()
 	}
 	p.Title = http.StatusText(p.Status)

@@ -2,10 +2,11 @@ package api
 
 import "time"
 
-// Totals are monotonic counts of ended jobs of one peer in one boot, so a
-// report that is repeated or lost never counts twice.
+// Totals are monotonic counts of ended jobs of one peer, so a report that is
+// repeated or lost never counts twice. peerd keeps them in its data folder,
+// written together with each result.
 type Totals struct {
-	Boot   string             `json:"boot"`             // random, new at each start of peerd
+	Boot   string             `json:"boot"`             // random id of the series; a new one starts from zero
 	States map[JobState]int64 `json:"states,omitempty"` // ended jobs by final state
 	CPU    Duration           `json:"cpu"`              // consumed by ended jobs
 	Wall   Duration           `json:"wall"`

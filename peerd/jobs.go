@@ -69,7 +69,11 @@ func newShow(c *clientFlags) *cobra.Command {
 
 func showJob(w io.Writer, j api.Job) error {
 	rows := [][]string{
-		{"name", j.Name}, {"state", string(j.State)}, {"created", stamp(j.CreatedAt)}, {"origin", j.Origin}, {"peer", j.Peer},
+		{"name", j.Name},
+		{"state", string(j.State)},
+		{"created", stamp(j.CreatedAt)},
+		{"origin", j.Origin},
+		{"peer", j.Peer},
 		{"limits", fmt.Sprintf("wall %s, cpu %s, memory %s, output %s", j.Limits.Wall, j.Limits.CPU, j.Limits.Memory, j.Limits.Output)},
 	}
 	if j.Reason != "" {
@@ -132,7 +136,7 @@ func follow(cmd *cobra.Command, p *client.Peer, id string) error {
 	var attempt, shown int64 // bytes of attempt that are on the screen
 	var ended bool
 	for try := 0; ; try++ {
-		var skip int64 = shown
+		skip := shown
 		err := p.Output(cmd.Context(), id, true, func(f api.OutputFrame) error {
 			try = 0
 			if f.State != "" {

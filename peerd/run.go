@@ -133,7 +133,7 @@ func readAll(stdin io.Reader, path string, most int64) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		defer file.Close()
+		defer file.Close() //nolint:errcheck // only read
 		r = file
 	}
 	data, err := io.ReadAll(io.LimitReader(r, most+1))

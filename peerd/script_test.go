@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,7 +25,7 @@ var plugin = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(dir, "executor-plugin")
 	out, err := exec.Command("go", "build", "-o", path, "burrow/executor-plugin").CombinedOutput()
 	if err != nil {
-		os.Stderr.Write(out)
+		err = fmt.Errorf("%w\n%s", err, out)
 	}
 	return path, err
 })

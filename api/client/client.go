@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -58,9 +59,7 @@ func (c *conn) request(ctx context.Context, method, path string, header http.Hea
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	for k, v := range header {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, header)
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
@@ -69,8 +68,7 @@ func (c *conn) request(ctx context.Context, method, path string, header http.Hea
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		var urlErr *url.Error
-		if errors.As(err, &urlErr) {
+		if urlErr, ok := errors.AsType[*url.Error](err); ok {
 			err = urlErr.Err
 		}
 		return nil, fmt.Errorf("reach %s: %w: %w", c.base.Host, api.ErrUnavailable, err)

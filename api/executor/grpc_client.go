@@ -77,7 +77,7 @@ func (c *grpcClient) Run(ctx context.Context, req Request, out OutputFunc) (api.
 
 	for {
 		event, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return api.Outcome{}, fmt.Errorf("executor ended the job without an outcome: %w", api.ErrExecutorLost)
 		}
 		if err != nil {
@@ -123,7 +123,7 @@ func fromStatus(ctx context.Context, err error) error {
 	}
 	st, ok := status.FromError(err)
 	if !ok {
-		return fmt.Errorf("%w: %v", api.ErrExecutorLost, err)
+		return fmt.Errorf("%w: %w", api.ErrExecutorLost, err)
 	}
 	for _, detail := range st.Details() {
 		if p, ok := detail.(*pb.Problem); ok {

@@ -39,7 +39,7 @@ func (s *grpcServer) Run(stream grpc.BidiStreamingServer[pb.RunRequest, pb.RunEv
 		for {
 			m, err := stream.Recv()
 			switch {
-			case err == io.EOF: // the host has no more to say, it still listens
+			case errors.Is(err, io.EOF): // the host has no more to say, it still listens
 				return
 			case err != nil || m.GetCancel() != nil:
 				cancel()
@@ -70,7 +70,7 @@ func receiveRequest(stream grpc.BidiStreamingServer[pb.RunRequest, pb.RunEvent])
 	var stdin []byte
 	for {
 		m, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return Request{}, api.Invalid("start", "the stream ended before the job was complete")
 		}
 		if err != nil {

@@ -64,7 +64,7 @@ func mendIteration() {
 		}
 		m.DROP()
 		// The frame is the first field of vm.Vm and has no accessor.
-		(*(**py.Frame)(unsafe.Pointer(m))).Lasti += delta
+		(*(**py.Frame)(unsafe.Pointer(m))).Lasti += delta //nolint:gosec // see above; a test fails when the pinned version moves
 		return nil
 	}
 }

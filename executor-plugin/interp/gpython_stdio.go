@@ -2,6 +2,7 @@ package interp
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"strings"
 	"sync"
@@ -179,7 +180,7 @@ func (r *textReader) read(args py.Tuple) (py.Object, error) {
 	var text strings.Builder
 	for n != 0 {
 		c, _, err := r.from.ReadRune()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

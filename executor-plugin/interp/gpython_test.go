@@ -26,17 +26,27 @@ func TestClassify(t *testing.T) {
 	}{
 		{name: "success", report: gpythonReport{Kind: reportExit}, want: api.Outcome{State: api.StateSucceeded}},
 		{name: "no report is no success", want: api.Outcome{State: api.StateUnsupported, Message: "gpython broke down on this program: no report, exit code 0"}},
-		{name: "limit beats report", res: sandbox.Result{Limit: sandbox.LimitWall, ExitCode: 137, Signal: "SIGKILL"}, report: gpythonReport{Kind: reportExit},
-			want: api.Outcome{State: api.StateTimedOut, Limit: api.LimitWall, ExitCode: 137, Signal: "SIGKILL", Message: "over its wall limit of 1m0s"}},
-		{name: "a peak that only the child saw", report: gpythonReport{Kind: reportExit, Memory: 1 << 30},
-			want: api.Outcome{State: api.StateKilled, Limit: api.LimitMemory, Message: "over its memory limit of 256MiB"}},
+		{
+			name: "limit beats report", res: sandbox.Result{Limit: sandbox.LimitWall, ExitCode: 137, Signal: "SIGKILL"}, report: gpythonReport{Kind: reportExit},
+			want: api.Outcome{State: api.StateTimedOut, Limit: api.LimitWall, ExitCode: 137, Signal: "SIGKILL", Message: "over its wall limit of 1m0s"},
+		},
+		{
+			name: "a peak that only the child saw", report: gpythonReport{Kind: reportExit, Memory: 1 << 30},
+			want: api.Outcome{State: api.StateKilled, Limit: api.LimitMemory, Message: "over its memory limit of 256MiB"},
+		},
 		{name: "signal", res: sandbox.Result{ExitCode: 139, Signal: "SIGSEGV"}, want: api.Outcome{State: api.StateKilled, ExitCode: 139, Signal: "SIGSEGV", Message: "ended by SIGSEGV"}},
-		{name: "out of memory", res: sandbox.Result{ExitCode: 2}, diagnostics: "runtime: out of memory: cannot allocate 10000000000-byte block\nfatal error: out of memory\n",
-			want: api.Outcome{State: api.StateKilled, Limit: api.LimitMemory, ExitCode: 2, Message: "over its memory limit of 256MiB"}},
-		{name: "stack overflow", res: sandbox.Result{ExitCode: 2}, diagnostics: "runtime: goroutine stack exceeds 67108864-byte limit\nfatal error: stack overflow\n",
-			want: api.Outcome{State: api.StateFailed, ExitCode: 1, Message: "RecursionError: too deep for gpython's stack, as in the repr of an object that holds itself"}},
-		{name: "fatal error", res: sandbox.Result{ExitCode: 2}, diagnostics: "fatal error: concurrent map writes\n",
-			want: api.Outcome{State: api.StateUnsupported, ExitCode: 2, Message: "gpython broke down on this program: concurrent map writes"}},
+		{
+			name: "out of memory", res: sandbox.Result{ExitCode: 2}, diagnostics: "runtime: out of memory: cannot allocate 10000000000-byte block\nfatal error: out of memory\n",
+			want: api.Outcome{State: api.StateKilled, Limit: api.LimitMemory, ExitCode: 2, Message: "over its memory limit of 256MiB"},
+		},
+		{
+			name: "stack overflow", res: sandbox.Result{ExitCode: 2}, diagnostics: "runtime: goroutine stack exceeds 67108864-byte limit\nfatal error: stack overflow\n",
+			want: api.Outcome{State: api.StateFailed, ExitCode: 1, Message: "RecursionError: too deep for gpython's stack, as in the repr of an object that holds itself"},
+		},
+		{
+			name: "fatal error", res: sandbox.Result{ExitCode: 2}, diagnostics: "fatal error: concurrent map writes\n",
+			want: api.Outcome{State: api.StateUnsupported, ExitCode: 2, Message: "gpython broke down on this program: concurrent map writes"},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -11,13 +11,11 @@ import (
 
 // exceptionOf returns the exception that err carries, or nil.
 func exceptionOf(err error) *py.Exception {
-	var info py.ExceptionInfo
-	if errors.As(err, &info) {
+	if info, ok := errors.AsType[py.ExceptionInfo](err); ok {
 		exc, _ := info.Value.(*py.Exception)
 		return exc
 	}
-	var exc *py.Exception
-	if errors.As(err, &exc) {
+	if exc, ok := errors.AsType[*py.Exception](err); ok {
 		return exc
 	}
 	return nil
@@ -32,8 +30,7 @@ func formatException(err error, source string) (text, last string) {
 	}
 	var b strings.Builder
 	b.WriteString("Traceback (most recent call last):\n")
-	var info py.ExceptionInfo
-	if errors.As(err, &info) {
+	if info, ok := errors.AsType[py.ExceptionInfo](err); ok {
 		var lines []string
 		for tb := info.Traceback; tb != nil; tb = tb.Next {
 			lines = append(lines, formatFrame(tb, source))

@@ -58,7 +58,7 @@ func imports() map[string][]string {
 
 		"executor-plugin":         command("executor-plugin"),
 		"executor-plugin/sandbox": {}, // knows no Python and no jobs
-		"executor-plugin/interp":  {"api", "executor-plugin/sandbox"},
+		"executor-plugin/interp":  {"api", "api/executor", "executor-plugin/sandbox"},
 		"executor-plugin/service": {"api", "api/executor", "executor-plugin/interp", "executor-plugin/sandbox"},
 
 		"dashboard":         command("dashboard"),
@@ -75,23 +75,24 @@ func rooms() map[string]room {
 	plugin := room{in: []string{"api/executor/...", "peerd/pluginhost"}}
 	routers := []string{"registry/httpapi", "peerd/httpapi", "dashboard/httpapi"}
 	return map[string]room{
-		"github.com/dgraph-io/badger":    {in: []string{"internal/kv/badgerkv"}},
-		"github.com/getkin/kin-openapi":  {in: routers, tests: true},
-		"github.com/go-python/gpython":   {in: []string{"executor-plugin/interp"}},
-		"github.com/google/go-cmp":       {in: []string{"internal/kv/kvtest"}, tests: true},
-		"github.com/gorilla/mux":         {in: routers},
-		"github.com/hashicorp/go-hclog":  plugin,
-		"github.com/hashicorp/go-plugin": plugin,
-		"github.com/prometheus":          {in: []string{"internal/metrics"}},
-		"github.com/rs/zerolog":          {in: []string{"..."}},
-		"github.com/rs/zerolog/log":      {}, // a global logger
-		"github.com/spf13":               {in: append(commands, "internal/daemon")},
-		"golang.org/x/crypto":            {in: []string{"registry/directory"}},
-		"golang.org/x/sync":              {in: []string{"..."}}, // as good as the standard library
-		"golang.org/x/sys":               {in: []string{"executor-plugin/...", "internal/kv/badgerkv"}},
-		"golang.org/x/term":              {in: append(commands, "internal/daemon")},
-		"google.golang.org/grpc":         plugin,
-		"google.golang.org/protobuf":     plugin,
+		"github.com/dgraph-io/badger":     {in: []string{"internal/kv/badgerkv"}},
+		"github.com/getkin/kin-openapi":   {in: routers, tests: true},
+		"github.com/go-python/gpython":    {in: []string{"executor-plugin/interp"}},
+		"github.com/google/go-cmp":        {in: []string{"internal/kv/kvtest"}, tests: true},
+		"github.com/gorilla/mux":          {in: routers},
+		"github.com/hashicorp/go-hclog":   plugin,
+		"github.com/hashicorp/go-plugin":  plugin,
+		"github.com/prometheus":           {in: []string{"internal/metrics"}},
+		"github.com/rogpeppe/go-internal": {tests: true},
+		"github.com/rs/zerolog":           {in: []string{"..."}},
+		"github.com/rs/zerolog/log":       {}, // a global logger
+		"github.com/spf13":                {in: append(commands, "internal/daemon")},
+		"golang.org/x/crypto":             {in: []string{"registry/directory"}},
+		"golang.org/x/sync":               {in: []string{"..."}}, // as good as the standard library
+		"golang.org/x/sys":                {in: []string{"executor-plugin/...", "internal/kv/badgerkv"}, tests: true},
+		"golang.org/x/term":               {in: append(commands, "internal/daemon")},
+		"google.golang.org/grpc":          plugin,
+		"google.golang.org/protobuf":      plugin,
 	}
 }
 

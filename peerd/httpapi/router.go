@@ -131,8 +131,10 @@ func (s *server) samples(ctx context.Context) []metrics.Sample {
 	}
 	for _, state := range api.JobStates() {
 		if state.Final() {
-			out = append(out, metrics.Sample{Name: "burrow_jobs_ended_total", Help: "Ended jobs by state since the data folder was made.",
-				Counter: true, Labels: map[string]string{"state": string(state)}, Value: float64(st.Totals.States[state])})
+			out = append(out, metrics.Sample{
+				Name: "burrow_jobs_ended_total", Help: "Ended jobs by state since the data folder was made.",
+				Counter: true, Labels: map[string]string{"state": string(state)}, Value: float64(st.Totals.States[state]),
+			})
 		}
 	}
 	return out

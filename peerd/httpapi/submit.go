@@ -119,8 +119,7 @@ func readSpec(w http.ResponseWriter, r *http.Request, q url.Values) (api.JobSpec
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return spec, fmt.Errorf("body: over %d bytes: %w", maxBody, api.ErrTooLarge)
 		}
 		return spec, api.Invalid("body", "ended early")

@@ -123,7 +123,7 @@ func (h *Host) backoff(failures int) time.Duration {
 			break
 		}
 	}
-	return d/2 + rand.N(d/2+1)
+	return d/2 + rand.N(d/2+1) //nolint:gosec // jitter, no secret
 }
 
 // runOnce is one life of the plugin.

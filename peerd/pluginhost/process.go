@@ -41,7 +41,7 @@ func (p *process) runner(_ hclog.Logger, template *exec.Cmd, _ string) (runner.R
 	if err := p.verify(); err != nil {
 		return nil, err
 	}
-	p.cmd = exec.Command(p.config.Path, p.config.Args...)
+	p.cmd = exec.Command(p.config.Path, p.config.Args...) //nolint:noctx // go-plugin ends it, first politely
 	p.cmd.Env = template.Env
 	p.cmd.Stdin = nil // /dev/null
 	confine(p.cmd)

@@ -14,6 +14,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -208,9 +209,7 @@ func (q *Queue) Totals() api.Totals {
 
 func cloneTotals(t api.Totals) api.Totals {
 	states := make(map[api.JobState]int64, len(t.States)+1)
-	for s, n := range t.States {
-		states[s] = n
-	}
+	maps.Copy(states, t.States)
 	t.States = states
 	return t
 }

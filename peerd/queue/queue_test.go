@@ -409,13 +409,7 @@ func TestEnqueueRefusesABadSpec(t *testing.T) {
 }
 
 func BenchmarkEnqueueLeaseFinish(b *testing.B) {
-	db, err := badgerkv.OpenMemory()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer db.Close()
-	q := open(b, db, queue.Config{})
-	defer q.Close()
+	q := open(b, memory(b), queue.Config{})
 	for b.Loop() {
 		enqueue(b, q, "print(1)")
 		if err := q.Finish(context.Background(), lease(b, q), succeeded(), nil); err != nil {

@@ -50,6 +50,7 @@ func trashKey(prefix string) string { return trashPrefix + prefix }
 func outAttempt(id string, token int64) string {
 	return fmt.Sprintf("%s%s/%08x/", outPrefix, id, token)
 }
+
 func outKey(id string, token int64, index int) string {
 	return fmt.Sprintf("%s%08x", outAttempt(id, token), index)
 }

@@ -58,8 +58,10 @@ func (r *record) lose(now time.Time, token int64, reason string) error {
 		}
 	}
 	if lost > r.Retries {
-		r.end(now, api.Outcome{State: api.StateLost, ExitCode: -1,
-			Message: fmt.Sprintf("%d attempts were lost, the last because %s; submit it again if the machine is well", lost, reason)})
+		r.end(now, api.Outcome{
+			State: api.StateLost, ExitCode: -1,
+			Message: fmt.Sprintf("%d attempts were lost, the last because %s; submit it again if the machine is well", lost, reason),
+		})
 		return nil
 	}
 	r.Job.State, r.Job.Peer = api.StateQueued, ""

@@ -71,10 +71,12 @@ func (r *Roster) Peers(ctx context.Context) ([]api.Peer, error) {
 
 // Run keeps the peer registered until ctx ends, then signs it off. It returns
 // an error only where trying again cannot help: a wrong password, a sign-up
-// that is not allowed, a name that another peer has.
+// that is not allowed, a name that another peer has; and only before it was
+// connected for the first time. Later nothing that a registry answers ends a
+// peer that has jobs.
 func (r *Roster) Run(ctx context.Context) error {
 	log := zerolog.Ctx(ctx)
-	backoff := minBackoff
+	backoff, joined := minBackoff, false
 	for {
 		period, err := r.beat(ctx)
 		switch {
@@ -85,16 +87,16 @@ func (r *Roster) Run(ctx context.Context) error {
 			if r.setState("connected") {
 				log.Info().Str("registry", r.cfg.Link).Msg("connected to registry")
 			}
-			backoff = minBackoff
-		case isFinal(err):
+			backoff, joined = minBackoff, true
+		case isFinal(err) && !joined:
 			return fmt.Errorf("join registry %s as %s: %w", r.cfg.Link, r.cfg.User, err)
 		default:
-			if r.setState("registry unreachable, trying again: " + err.Error()) {
-				log.Warn().Err(err).Str("registry", r.cfg.Link).Msg("registry unreachable; this peer works alone and keeps trying")
+			if r.setState("not connected, trying again: " + err.Error()) {
+				log.Warn().Err(err).Str("registry", r.cfg.Link).Msg("not connected to registry; this peer works alone and keeps trying")
 			}
 			// Full jitter: peers that lost the registry together must not come
 			// back together.
-			period = time.Duration(rand.Int64N(int64(backoff))) + minBackoff/2
+			period = rand.N(backoff) + minBackoff/2 //nolint:gosec // jitter, no secret
 			backoff = min(2*backoff, maxBackoff)
 		}
 		t := time.NewTimer(period)

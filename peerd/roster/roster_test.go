@@ -117,11 +117,11 @@ func TestRegistryAway(t *testing.T) {
 	n := newNetwork(t, directory.Config{})
 	n.away.Store(true)
 	r, _ := start(t, n.config("alice", "ann", "password-of-ann"))
-	until(t, "unreachable", func() bool { return strings.Contains(r.State(), "unreachable") })
+	until(t, "unreachable", func() bool { return strings.Contains(r.State(), "not connected") })
 	n.away.Store(false)
 	until(t, "connected", func() bool { return r.State() == "connected" })
 	n.away.Store(true)
-	until(t, "unreachable again", func() bool { return strings.Contains(r.State(), "unreachable") })
+	until(t, "unreachable again", func() bool { return strings.Contains(r.State(), "not connected") })
 	n.away.Store(false)
 	until(t, "connected again", func() bool { return r.State() == "connected" })
 }

@@ -86,7 +86,7 @@ func (d *Directory) HasAccounts(ctx context.Context) (bool, error) {
 // Ready reports whether the store answers; nil means that it does.
 func (d *Directory) Ready(ctx context.Context) error {
 	if _, err := read[string](ctx, d.store, adminKey); err != nil {
-		return fmt.Errorf("store: %v: %w", err, api.ErrUnavailable)
+		return fmt.Errorf("store: %w: %w", err, api.ErrUnavailable)
 	}
 	return nil
 }

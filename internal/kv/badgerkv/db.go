@@ -157,7 +157,7 @@ func (db *DB) enter(ctx context.Context) error {
 
 // pause spreads the losers of a race.
 func pause(ctx context.Context, n int) error {
-	timer := time.NewTimer(rand.N(min(maxPause, time.Millisecond<<n)))
+	timer := time.NewTimer(rand.N(min(maxPause, time.Millisecond<<n))) //nolint:gosec // jitter, no secret
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

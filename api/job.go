@@ -18,6 +18,9 @@ const (
 	MaxLabels  = 32
 	MaxName    = 128
 	MaxRetries = 10
+	// MaxInlineOutput is how much output an answer with a job carries, in bytes,
+	// both streams together.
+	MaxInlineOutput = 1 << 20
 	// DefaultRetries is how many lost attempts a job survives when it does not say.
 	DefaultRetries = 2
 )
@@ -216,10 +219,13 @@ type Job struct {
 	// Spec is only in the answer to GET /v1/jobs/{id}.
 	Spec *JobSpec `json:"spec,omitempty"`
 	// Stdout and Stderr are only in answers that waited for the end (?wait=)
-	// and to GET /v1/jobs/{id}; bytes that are not UTF-8 appear as U+FFFD, the
-	// output resource has them exactly.
-	Stdout string `json:"stdout,omitempty"`
-	Stderr string `json:"stderr,omitempty"`
+	// and to GET /v1/jobs/{id}; bytes that are not UTF-8 appear as U+FFFD. They
+	// hold the first MaxInlineOutput bytes of what was printed, and
+	// OutputTruncated says that there is more: the output resource has all of
+	// it, exactly.
+	Stdout          string `json:"stdout,omitempty"`
+	Stderr          string `json:"stderr,omitempty"`
+	OutputTruncated bool   `json:"output_truncated,omitempty"`
 }
 
 // Attempt is one try to run a job, under one lease.

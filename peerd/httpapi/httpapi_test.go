@@ -284,6 +284,31 @@ func TestWait(t *testing.T) {
 	}
 }
 
+// Ensure that an answer carries a bounded part of a large output, and that the
+// output resource has all of it.
+func TestLargeOutputIsCutInAnswers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	job := f.submit("x")
+	l := f.lease()
+	piece := bytes.Repeat([]byte("0123456789abcde\n"), queue.MaxChunk/16)
+	for range 48 {
+		if err := f.q.Append(t.Context(), l, []queue.Chunk{{Stream: api.Stdout, Data: piece}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.q.Finish(t.Context(), l, api.Outcome{State: api.StateSucceeded}, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, body := f.do("GET", "/v1/jobs/"+job.ID, "", "")
+	if got := f.job(body); len(got.Stdout) != api.MaxInlineOutput || !got.OutputTruncated {
+		t.Errorf("the answer has %d bytes of stdout, truncated %v", len(got.Stdout), got.OutputTruncated)
+	}
+	if _, body := f.do("GET", "/v1/jobs/"+job.ID+"/output", "", ""); body != strings.Repeat(string(piece), 48) {
+		t.Errorf("the output has %d bytes, want %d", len(body), 48*len(piece))
+	}
+}
+
 func TestIdempotencyKeyHeader(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

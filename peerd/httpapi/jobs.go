@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -40,20 +41,31 @@ func (s *server) explain(ctx context.Context, job api.Job) api.Job {
 	return job
 }
 
-// addOutput puts what the job printed into its answer.
+// errEnough ends the reading of output that an answer does not carry.
+var errEnough = errors.New("enough output")
+
+// addOutput puts what the job printed into its answer, up to a bound.
 func (s *server) addOutput(ctx context.Context, job *api.Job) error {
 	var stdout, stderr []byte
 	_, err := s.Queue.Follow(ctx, job.ID, false, func(_ int64, c *queue.Chunk) error {
-		switch {
-		case c == nil:
+		if c == nil {
 			stdout, stderr = nil, nil
-		case c.Stream == api.Stderr:
-			stderr = append(stderr, c.Data...)
-		default:
-			stdout = append(stdout, c.Data...)
+			return nil
+		}
+		data := c.Data[:min(len(c.Data), api.MaxInlineOutput-len(stdout)-len(stderr))]
+		if c.Stream == api.Stderr {
+			stderr = append(stderr, data...)
+		} else {
+			stdout = append(stdout, data...)
+		}
+		if len(data) < len(c.Data) {
+			return errEnough
 		}
 		return nil
 	})
+	if errors.Is(err, errEnough) {
+		job.OutputTruncated, err = true, nil
+	}
 	job.Stdout, job.Stderr = strings.ToValidUTF8(string(stdout), "\ufffd"), strings.ToValidUTF8(string(stderr), "\ufffd")
 	return err
 }

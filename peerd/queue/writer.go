@@ -8,8 +8,9 @@ import (
 	"burrow/internal/kv"
 )
 
-// maxBatch is how many changes share one commit. With values of up to 64 KiB
-// in the tree it stays well below what one Badger transaction holds.
+// maxBatch is how many changes share one commit. A change writes a few small
+// records (larger values lie outside Badger's tree), so a batch stays well
+// below what one transaction holds.
 const maxBatch = 24
 
 // change is one write. All changes pass through one goroutine, which commits

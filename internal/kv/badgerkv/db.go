@@ -75,7 +75,7 @@ func (db *DB) View(ctx context.Context, fn func(kv.Tx) error) error {
 
 // Update implements [kv.Local]. fn must not call Update of the same DB. After
 // too many lost races the error is [kv.ErrConflict]; over about 2 MiB of keys
-// and small values it is [kv.ErrTooLarge] (values from 64 KiB on do not count);
+// and small values it is [kv.ErrTooLarge] (values from 4 KiB on do not count);
 // on a full disk [ErrNoSpace].
 func (db *DB) Update(ctx context.Context, fn func(kv.Tx) error) error {
 	if err := db.enter(ctx); err != nil {

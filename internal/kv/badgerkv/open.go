@@ -18,7 +18,7 @@ import (
 const (
 	memTable  = 16 << 20 // bytes of one memory table; two at most
 	valueLog  = 64 << 20 // bytes of one value log file; twice that as a sparse file
-	largeFrom = 64 << 10 // bytes from which a value lies in the value log
+	largeFrom = 4 << 10  // bytes from which a value lies in the value log: job output stays out of compactions, which hold whole tables in memory
 )
 
 const (

@@ -26,6 +26,11 @@ const STATES = [
   ['unsupported', '\u2298', 'unsupported'],
 ]
 
+// shortDuration cuts a Go duration such as 1m2.345678s to one decimal.
+function shortDuration(text) {
+  return clean(text || '').replace(/(\.\d)\d+/, '$1') || '0s';
+}
+
 function node(tag, className, ...children) {
   const el = document.createElement(tag)
   if (className) el.className = className
@@ -151,7 +156,7 @@ function draw() {
     ['Active peers', whole(stats.peers)], ['Slots', whole(stats.slots)], ['Running', whole(stats.running)],
     ['Queued', whole(stats.queued)], ['Succeeded', whole(good)], ['Failed', whole(states.failed ?? 0)],
     ['Other ends', whole(ended - good - (states.failed ?? 0))],
-    ['Success rate', ended ? `${(100 * good / ended).toFixed(1)} %` : '\u2013'], ['CPU used', clean(stats.cpu) || '0s'],
+    ['Success rate', ended ? `${(100 * good / ended).toFixed(1)} %` : '\u2013'], ['CPU used', shortDuration(stats.cpu)],
   ])
   drawPeers({ peers: peers ?? [], known: Boolean(at) })
   drawEnded(states)

@@ -275,7 +275,7 @@ func TestWrapLetsStreamsFlush(t *testing.T) {
 
 func TestAccessLogLevels(t *testing.T) {
 	t.Parallel()
-	for status, level := range map[int]string{200: "debug", 404: "debug", 500: "info", 503: "info"} {
+	for status, level := range map[int]string{200: "debug", 404: "debug", 500: "info", 503: "debug"} {
 		var log bytes.Buffer
 		h := Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { WriteJSON(w, status, "x") }), zerolog.New(&log), nil)
 		answer(h, local(http.MethodGet, "/v1/x?secret=1"))

@@ -32,7 +32,8 @@ func RequestID(ctx context.Context) string {
 //
 //   - a request id: X-Request-Id when it has 1-64 of A-Z a-z 0-9 . _ -, else a
 //     new one; echoed, in the context ([RequestID]) and in the context's logger;
-//   - an access log line, debug, or info for answers of 500 and over;
+//   - an access log line, debug, or info for answers of 500 and over but 503,
+//     which is a state and not a fault;
 //   - recovery from panics, as a 500 problem;
 //   - security headers, and Cache-Control: no-store unless h sets another;
 //   - the Host check, against pages that rebind their name to this machine:
@@ -60,7 +61,7 @@ func Wrap(h http.Handler, log zerolog.Logger, hosts func(host string) bool) http
 		defer func() {
 			// No query: cursors and search words are the user's.
 			level := zerolog.DebugLevel
-			if rec.status >= http.StatusInternalServerError {
+			if rec.status >= http.StatusInternalServerError && rec.status != http.StatusServiceUnavailable {
 				level = zerolog.InfoLevel
 			}
 			logger.WithLevel(level).Str("method", r.Method).Str("path", r.URL.Path).Int("status", rec.status).

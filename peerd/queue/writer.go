@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"burrow/api"
 	"burrow/internal/kv"
 )
 
@@ -55,7 +56,7 @@ func (q *Queue) apply(ctx context.Context, c *change) error {
 	}
 }
 
-var errClosed = errors.New("queue is closed")
+var errClosed = fmt.Errorf("the peer is shutting down: %w", api.ErrUnavailable)
 
 func (q *Queue) writeLoop() {
 	defer close(q.stopped)
@@ -103,7 +104,7 @@ func (q *Queue) commit(batch []*change) {
 	for _, c := range batch {
 		switch {
 		case err != nil:
-			c.err = fmt.Errorf("write to the data folder: %w", err)
+			c.err = fmt.Errorf("write to the data folder: %w: %w", api.ErrUnavailable, err)
 			if c.undone != nil {
 				c.undone()
 			}

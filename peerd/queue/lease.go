@@ -28,6 +28,11 @@ var errNoneWaits = errors.New("no job waits")
 // returns. It ends with ctx's error.
 func (q *Queue) Lease(ctx context.Context) (Lease, error) {
 	for {
+		// A slot that shuts down must not take back what it has just given back.
+		if err := ctx.Err(); err != nil {
+			q.poke()
+			return Lease{}, err
+		}
 		l, err := q.tryLease(ctx)
 		if !errors.Is(err, errNoneWaits) {
 			q.poke() // wake the next waiter: there may be more jobs

@@ -272,6 +272,21 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 	}
 }
 
+// Ensure that who is shutting down gets no job.
+func TestLeaseEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	q := open(t, memory(t), queue.Config{})
+	enqueue(t, q, "x")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if l, err := q.Lease(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Lease = %+v, %v", l, err)
+	}
+	if n := q.Counts().Queued; n != 1 {
+		t.Errorf("%d jobs wait, want 1", n)
+	}
+}
+
 func TestQueueFull(t *testing.T) {
 	t.Parallel()
 	q := open(t, memory(t), queue.Config{MaxQueued: 2})

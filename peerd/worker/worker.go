@@ -61,7 +61,7 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 func (w *Worker) runSlot(ctx context.Context) error {
-	for {
+	for ctx.Err() == nil {
 		// A job is leased only when the executor is there to take it, so that
 		// a waiting job says that it waits.
 		if _, err := w.exec.Describe(ctx); err != nil {
@@ -88,6 +88,7 @@ func (w *Worker) runSlot(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // runJob runs one attempt. It returns an error only where the queue's store

@@ -182,7 +182,7 @@ func TestCancelStopsTheProgram(t *testing.T) {
 // Ensure that a clean shutdown gives running jobs back, uncounted.
 func TestShutdownGivesBack(t *testing.T) {
 	t.Parallel()
-	started := make(chan struct{}, 2)
+	started := make(chan struct{}, 100)
 	s := &scripted{run: func(ctx context.Context, _ executor.Request, _ executor.OutputFunc) (api.Outcome, error) {
 		started <- struct{}{}
 		<-ctx.Done()
@@ -197,6 +197,9 @@ func TestShutdownGivesBack(t *testing.T) {
 		job, err := q.Get(t.Context(), id)
 		if err != nil || job.State != api.StateQueued || job.Attempts[0].End != "returned" {
 			t.Errorf("job = %+v, %v", job, err)
+		}
+		if n := len(job.Attempts); n != 1 {
+			t.Errorf("%d attempts: a slot took the job again while it shut down", n)
 		}
 	}
 }

@@ -197,7 +197,8 @@ func (p *peer) announce(w io.Writer, dir string) {
 	fmt.Fprintf(w, "or:         peerd run --data '%s' examples/primes.py\n", dir)
 }
 
-// secret returns 128 random bits kept in DIR/name, made at the first start.
+// secret returns the random text kept in DIR/name, made at the first start: 256
+// bits for the token, 130 for an id, which people see.
 func secret(dir, name string) (string, error) {
 	data, err := os.ReadFile(filepath.Join(dir, name))
 	if s := strings.TrimSpace(string(data)); err == nil && len(s) >= 26 {
